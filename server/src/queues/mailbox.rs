@@ -82,6 +82,7 @@ impl Mailbox {
                 slots.latched = true;
                 slots.chunk = None;
                 slots.release = None;
+                slots.reset = None;
                 slots.stop = Some(stop);
             }
             ToRobot::Release(release) => {

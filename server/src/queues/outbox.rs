@@ -203,7 +203,9 @@ impl Outbox {
             let filled = self.filled.notified();
             {
                 let mut queue = self.lock();
-                if let Some(entry) = queue.entries.pop_front() {
+                // The answer to a stop does not wait behind images.
+                let first = queue.entries.iter().position(|entry| !entry.lossy);
+                if let Some(entry) = queue.entries.remove(first.unwrap_or(0)) {
                     if entry.lossy {
                         queue.lossy_bytes -= entry.frame.len();
                     }

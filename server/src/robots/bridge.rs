@@ -102,7 +102,7 @@ pub(crate) async fn bridge<S, E>(
     let errors = PeerLog::default();
     let end = loop {
         let read = tokio::select! {
-            read = reader.next() => read,
+            biased;
             () = stop.cancelled() => break End::Left,
             () = connection.cut.cancelled() => break cut(&connection),
             // A robot that cannot be written to cannot be stopped: a connection works in both directions or ends.
@@ -119,10 +119,14 @@ pub(crate) async fn bridge<S, E>(
                 }
                 break deaf(deaf_for, &metrics);
             }
+            read = reader.next() => read,
         };
         match read {
             Ok(Read::Message(message)) => {
-                handle(message, &session, &registry, &mailbox, &errors);
+                // What a replaced connection says is not about the one that took its place.
+                if !connection.cut.is_cancelled() {
+                    handle(message, &session, &registry, &mailbox, &errors);
+                }
                 // One packet may hold thousands of small messages: other tasks run in between.
                 tokio::task::coop::consume_budget().await;
             }

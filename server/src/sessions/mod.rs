@@ -5,7 +5,6 @@
 //! - [`connection`]: a robot's connection, and the token with which the next one takes its place
 //! - [`latched_stop`]: the stop that holds a robot, and the releases that lift it
 //! - [`places`]: the choice of the peer to disconnect when all places are taken; [`viewers`]: the viewers of the studio
-//! - [`presses`]: stop presses that were carried out recently
 //! - [`freshness`]: the extra delay of an observation
 //! - [`units`]: a robot's hello compared with the statistics of its norm tag
 //! - [`session`]: the rules connected to the robot, the policy and the subscribers
@@ -21,7 +20,6 @@ mod freshness;
 mod latched_stop;
 mod listing;
 mod places;
-mod presses;
 pub(crate) mod registry;
 pub(crate) mod rules;
 pub(crate) mod session;

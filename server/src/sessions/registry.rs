@@ -4,7 +4,6 @@ use super::{
     latched_stop::StopNumbers,
     listing::Listing,
     places::Full,
-    presses::Presses,
     session::Session,
     viewers::{ViewerPlace, Viewers},
 };
@@ -55,7 +54,6 @@ pub(crate) struct Registry {
 struct Inner {
     robots: Vec<Arc<Session>>,
     viewers: Viewers,
-    presses: Presses,
     next_key: u64,
 }
 
@@ -97,33 +95,16 @@ impl Registry {
 
     /// Stops robots. Returns those that were not stopped before. For the others this press becomes the newest one, which a
     /// release has to name.
-    ///
-    /// A press that was carried out before changes nothing. A press that finds all robots stopped is not remembered here:
-    /// a viewer that presses without pause must not make the studio forget the presses of others.
-    pub(crate) fn stop(
-        &self,
-        robots: &[Arc<Session>],
-        press_id: u64,
-        reason: &str,
-    ) -> Vec<Arc<Session>> {
-        if self.lock().presses.contains(press_id) {
-            return Vec::new();
-        }
+    pub(crate) fn stop(&self, robots: &[Arc<Session>], reason: &str) -> Vec<Arc<Session>> {
         let stopped: Vec<_> = robots
             .iter()
             .filter(|robot| robot.stop(reason))
             .cloned()
             .collect();
         if !stopped.is_empty() {
-            self.remember_press(press_id);
             self.broadcast_robots();
         }
         stopped
-    }
-
-    /// Remembers a press, so that it has no effect when it is sent again.
-    pub(crate) fn remember_press(&self, press_id: u64) {
-        self.lock().presses.remember(press_id);
     }
 
     /// Lifts the stop of a robot: see [`Session::release`].

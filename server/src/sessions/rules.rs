@@ -246,6 +246,7 @@ impl SessionState {
         }
         self.forget_confirmation();
         self.forget_command();
+        self.execution.forget();
         self.latched = None;
         self.stop_arrived_at = None;
         self.stop_delivered = false;

@@ -5,7 +5,7 @@
 //! - `details`: the rest of the robot's hello, encoded once for all subscribers
 //!
 //! Locks are held for a few statements and never across an await. Where two are needed the order is `details`, then `state`
-//! (the rules), then the mailbox or the subscribers.
+//! (the rules), then the mailbox or the subscribers. `publishing` is locked before `state`.
 
 use super::{
     connection::Connection,
@@ -59,6 +59,8 @@ pub(crate) struct Session {
     /// The newest connection of the robot.
     connection: Mutex<Connection>,
     subscribers: Subscribers,
+    /// Held while a status is made and queued, so that no older one overtakes it.
+    publishing: Mutex<()>,
     /// Schedule of encoding its views for subscribers.
     encoding: EncodingSchedule,
     /// Budget for the bytes of its images, wherever they are.
@@ -125,6 +127,7 @@ impl Session {
             state: Mutex::new(state),
             connection: Mutex::new(connection),
             subscribers: Subscribers::new(services.metrics.clone()),
+            publishing: Mutex::default(),
             encoding: EncodingSchedule::default(),
             pictures: Budget::new(MAX_IMAGE_BYTES),
             over_budget: AtomicU32::new(0),
@@ -290,9 +293,17 @@ impl Session {
 
     /// Subscribes a viewer: it receives status and details at once, and then what changes.
     pub(crate) fn watch(&self, outbox: &Arc<Outbox>) {
-        let status = lock(&self.state).status();
-        self.subscribers.join(outbox, Key::Status, &status);
+        {
+            let _in_order = lock(&self.publishing);
+            let status = lock(&self.state).status();
+            self.subscribers.join(outbox, Key::Status, &status);
+        }
         self.send_details(outbox);
+    }
+
+    /// True if a viewer watches it.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.subscribers.is_empty()
     }
 
     pub(crate) fn unwatch(&self, outbox: &Arc<Outbox>) {
@@ -300,6 +311,7 @@ impl Session {
     }
 
     fn publish_status(&self) {
+        let _in_order = lock(&self.publishing);
         if !self.subscribers.is_empty() {
             let status = lock(&self.state).status();
             self.subscribers.newest(&Key::Status, &status);

@@ -3,7 +3,7 @@
 use super::{
     heartbeats::Heartbeats,
     outgoing::{Outgoing, heartbeat},
-    presses::WaitingPresses,
+    presses::{CarriedOut, WaitingPresses},
 };
 use crate::{
     VERSION,
@@ -76,6 +76,7 @@ pub(crate) async fn bridge<S, E>(
         key: registry.scene_questions.new_viewer(),
         name: String::new(),
         question: None,
+        carried_out: CarriedOut::default(),
         presses: WaitingPresses::new(Instant::now()),
         answers: Arc::new(Semaphore::new(stops::MAX_ANSWERS)),
         releases: stops::releases(),
@@ -119,6 +120,7 @@ struct Viewer {
     question: Option<(u64, CancelToken)>,
     /// Stops that were carried out and are not answered yet.
     presses: WaitingPresses,
+    carried_out: CarriedOut,
     /// Permits for answers that wait for the disk.
     answers: Arc<Semaphore>,
     releases: Quota,
@@ -176,8 +178,11 @@ impl Viewer {
             match read {
                 Ok(Read::Message(message)) => {
                     let is_stop = matches!(message, FromViewer::Stop(_) | FromViewer::StopAll(_));
+                    // An echo shows presence only: an open page sends echoes by itself.
+                    let is_use = !matches!(message, FromViewer::Heard(_));
                     match self.handle(message) {
-                        Ok(()) => place.used(),
+                        Ok(()) if is_use => place.used(),
+                        Ok(()) => {}
                         Err(error) => put(&self.outbox, &error),
                     }
                     // One packet may hold thousands of messages: other tasks run in between.

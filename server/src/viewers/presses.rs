@@ -1,17 +1,49 @@
-//! Stop presses of one viewer that wait for their answer. Stops are carried out at once; only answers wait. Time is a
-//! parameter.
+//! Stop presses of one viewer: those that were carried out, and those that wait for their answer. Stops are carried out at
+//! once; only answers wait. Time is a parameter.
+//!
+//! A client repeats a press until it is answered, and it must stop only once. Clients choose the numbers of their presses, so
+//! they are compared within one connection only: the number of another viewer is another press.
 //!
 //! A press of robots that are already stopped changes nothing, but each robot is sent the stop again and the answer lists
 //! all of them. A viewer that presses continuously would occupy the studio with that alone. Answers therefore have a quota:
 //! presses beyond it wait, and one answer to the newest press of each target covers all of them. No press is lost.
 
 use crate::quota::Quota;
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
+
+/// Presses remembered. A repeated press is seconds old at most.
+const REMEMBERED: usize = 1024;
 
 /// Burst of answers.
 const ANSWERS_AT_ONCE: f64 = 10.0;
 /// Sustained rate of answers. A page repeats a press four times per second.
 const ANSWERS_PER_SEC: f64 = 5.0;
+
+/// Numbers of the last presses that were carried out.
+#[derive(Debug, Default)]
+pub(super) struct CarriedOut {
+    newest_last: VecDeque<u64>,
+}
+
+impl CarriedOut {
+    /// Adds a press. Returns `false` if it was there already; presses without a number (0) never are.
+    pub(super) fn add(&mut self, press_id: u64) -> bool {
+        if press_id == 0 {
+            return true;
+        }
+        if self.newest_last.contains(&press_id) {
+            return false;
+        }
+        if self.newest_last.len() >= REMEMBERED {
+            self.newest_last.pop_front();
+        }
+        self.newest_last.push_back(press_id);
+        true
+    }
+}
 
 /// Presses without an answer, at most one per robot and one for all robots.
 #[derive(Debug)]
@@ -66,6 +98,18 @@ impl WaitingPresses {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn a_press_that_comes_again_is_not_new() {
+        let mut presses = CarriedOut::default();
+        assert!(presses.add(7) && !presses.add(7) && presses.add(8));
+        assert!(presses.add(0) && presses.add(0));
+        for press_id in 100..100 + REMEMBERED as u64 {
+            assert!(presses.add(press_id));
+        }
+        assert_eq!(presses.newest_last.len(), REMEMBERED);
+        assert!(presses.add(7), "as many others came since");
+    }
 
     #[test]
     fn beyond_the_quota_the_newest_press_of_each_target_is_answered_for_all() {

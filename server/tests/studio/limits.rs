@@ -5,7 +5,9 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
     CameraDescription, ErrorMessage, FromRobot, JointDescription, Message as _, TaskState, ToRobot,
-    ToViewer, robot::RobotHello, robot::RobotReport, viewer::StopRobot,
+    ToViewer,
+    robot::{RobotHello, RobotReport},
+    viewer::{Heard, StopRobot},
 };
 use server::Limits;
 use std::time::{Duration, Instant};
@@ -281,6 +283,16 @@ async fn viewers_that_sit_there_give_their_places_to_pages() {
         let mut viewer = studio.viewer().await;
         let greeted = |message| matches!(message, ToViewer::Robots(_)).then_some(());
         viewer.wait_for("the robots", SOON, greeted).await.unwrap();
+        // An open page echoes heartbeats by itself.
+        let heartbeat = |message| match message {
+            ToViewer::Heartbeat(heartbeat) => Some(heartbeat.beat),
+            _ => None,
+        };
+        let beat = viewer
+            .wait_for("a heartbeat", SOON, heartbeat)
+            .await
+            .unwrap();
+        viewer.send(&Heard { beat }.into()).await.unwrap();
         silent.push(viewer);
     }
     sleep(Duration::from_millis(400)).await;

@@ -88,6 +88,22 @@ async fn a_press_is_answered_with_its_number_and_stops_once() {
 }
 
 #[tokio::test]
+async fn the_number_of_another_viewer_is_another_press() {
+    let studio = TestStudio::start().await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut one = studio.watcher("arm").await;
+    let mut two = studio.watcher("arm").await;
+    for viewer in [&mut one, &mut two] {
+        assert_eq!(press(viewer, "arm", 1).await.robots.len(), 1);
+        while !matches!(robot.next().await, ToRobot::Stop(_)) {}
+        release(viewer, "arm").await;
+        wait_status(viewer, |status| !status.stop_requested).await;
+        command(viewer, "arm", "go 4").await;
+        assert_eq!(robot.chunk().await.actions[0], 4.0);
+    }
+}
+
+#[tokio::test]
 async fn stop_all_reaches_every_robot_at_once() {
     let studio = TestStudio::start().await;
     let mut robots = Vec::new();

@@ -185,10 +185,14 @@ impl Registry {
             },
         ));
         inner.robots.push(session.clone());
-        if inner.robots.len() > MAX_KNOWN_ROBOTS
-            && let Some(oldest) = inner.robots.iter().position(|r| !r.is_connected())
-        {
-            inner.robots.remove(oldest);
+        if inner.robots.len() > MAX_KNOWN_ROBOTS {
+            // A robot that is watched goes last: its viewers would stay with the session of a robot that comes back.
+            let unwatched = |robot: &Arc<Session>| !robot.is_connected() && !robot.is_watched();
+            let gone = inner.robots.iter().position(unwatched);
+            let gone = gone.or_else(|| inner.robots.iter().position(|r| !r.is_connected()));
+            if let Some(gone) = gone {
+                inner.robots.remove(gone);
+            }
         }
         session
     }

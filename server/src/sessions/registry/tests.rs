@@ -207,7 +207,7 @@ async fn the_list_is_built_once_for_all_callers_and_is_current() {
     let other = registry.robots_json().await;
     assert_eq!(one.as_ptr(), other.as_ptr());
     let built_at = Instant::now();
-    registry.stop(std::slice::from_ref(&arm), 1, "test");
+    registry.stop(std::slice::from_ref(&arm), "test");
     registry.disconnect(&arm, connection.number);
     let newer = registry.robots_json().await;
     assert!(built_at.elapsed() >= BUILD_PERIOD / 2, "not at once");

@@ -135,23 +135,33 @@ impl Session {
     ) -> Result<(), ErrorMessage> {
         {
             let mut state = lock(&self.state);
+            let was_stopped = state.is_stopped();
             match state.release(named, heard_at) {
                 Released::Now => {}
                 Released::Before => return Ok(()),
                 Released::StoppedAgain => {
-                    return Err(refusal(
+                    let refused = refusal(
                         "stopped_again",
                         format!(
                             "{} was stopped again since, so the release was not carried out and the stop holds; look at the \
                              robot, then release it again if it may move",
                             state.robot_id
                         ),
-                    ));
+                    );
+                    drop(state);
+                    // Viewers may lack the newest number: its viewer may have left before the answer was due.
+                    self.publish_status();
+                    return Err(refused);
                 }
             }
-            lock(&self.connection)
-                .mailbox
-                .put(ToRobot::Release(Release {}));
+            let mailbox = &lock(&self.connection).mailbox;
+            mailbox.put(ToRobot::Release(Release {}));
+            if !was_stopped {
+                // Its instruction has ended, and the robot may be following it. This also withdraws a waiting chunk.
+                mailbox.put(ToRobot::Instruction(Instruction {
+                    text: String::new(),
+                }));
+            }
             // In memory it takes effect at once. Until it is on disk a restart finds the robot stopped, which is safe.
             self.services.latches.release(&state.robot_id);
         }

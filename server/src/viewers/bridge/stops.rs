@@ -60,7 +60,11 @@ impl Viewer {
             "stop_all"
         };
         let reason = self.stop_reason();
-        let stopped = self.registry.stop(robots, press_id, &reason);
+        let stopped = if self.carried_out.add(press_id) {
+            self.registry.stop(robots, &reason)
+        } else {
+            Vec::new()
+        };
         for robot in &stopped {
             let robot_id = robot.robot_id();
             self.log
@@ -83,7 +87,6 @@ impl Viewer {
         let reason = self.stop_reason();
         let mut answers = Vec::new();
         for (robot_id, press_id) in presses {
-            self.registry.remember_press(press_id);
             let mut robots: Vec<Arc<Session>> = match robot_id {
                 Some(robot_id) => self.registry.robot(&robot_id).into_iter().collect(),
                 None => self.registry.robots(),
