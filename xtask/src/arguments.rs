@@ -2,7 +2,7 @@
 
 use crate::suite::Part;
 use lexopt::prelude::*;
-use std::ffi::OsString;
+use std::{ffi::OsString, time::Duration};
 
 pub(crate) const HELP: &str = "\
 Policy Studio's own commands
@@ -16,7 +16,9 @@ Commands:
   page [--force]                   build the page into dist/; with --force even when nothing has changed
   dev                              build the page quickly for development, and say how to view it
   lint                             formatting, lints and documentation; warnings fail
-  test [PART]                      install what the tests need and run them; PART is lint, rust or browser
+  test [PART] [--begin-within MIN] install what the tests need and run them; PART is rust, lint or browser. Without a PART,
+                                   lints or browser tests that cannot begin within so many minutes are left out and named:
+                                   for machines with a time limit on which nothing is built yet
 
 Examples:
   cargo xtask demo
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     Test {
         /// All parts when absent.
         part: Option<Part>,
+        /// Time after which no further part begins.
+        begin_within: Option<Duration>,
     },
 }
 
@@ -58,7 +62,10 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error
             Some("page") => Command::Page { force: false },
             Some("dev") => Command::Dev,
             Some("lint") => Command::Lint,
-            Some("test") => Command::Test { part: None },
+            Some("test") => Command::Test {
+                part: None,
+                begin_within: None,
+            },
             _ => return Err(format!("there is no command {name:?}").into()),
         },
         Some(argument) => return Err(argument.unexpected()),
@@ -69,8 +76,17 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error
             (Command::Demo { no_open, .. }, Long("no-open")) => *no_open = true,
             (Command::Demo { serve, .. }, Value(value)) => serve.push(value),
             (Command::Page { force }, Long("force")) => *force = true,
-            (Command::Test { part: part @ None }, Value(value)) => {
+            (
+                Command::Test {
+                    part: part @ None, ..
+                },
+                Value(value),
+            ) => {
                 *part = Some(value.parse_with(Part::named)?);
+            }
+            (Command::Test { begin_within, .. }, Long("begin-within")) => {
+                let minutes: u32 = parser.value()?.parse()?;
+                *begin_within = Some(Duration::from_secs(u64::from(minutes) * 60));
             }
             (_, argument) => return Err(argument.unexpected()),
         }
@@ -99,13 +115,13 @@ mod tests {
             })
         );
         assert_eq!(parsed("page --force"), Ok(Command::Page { force: true }));
-        assert_eq!(parsed("test"), Ok(Command::Test { part: None }));
-        assert_eq!(
-            parsed("test rust"),
-            Ok(Command::Test {
-                part: Some(Part::Rust)
-            })
-        );
+        let test = |part, minutes: Option<u64>| Command::Test {
+            part,
+            begin_within: minutes.map(|minutes| Duration::from_secs(minutes * 60)),
+        };
+        assert_eq!(parsed("test"), Ok(test(None, None)));
+        assert_eq!(parsed("test rust"), Ok(test(Some(Part::Rust), None)));
+        assert_eq!(parsed("test --begin-within 60"), Ok(test(None, Some(60))));
         assert_eq!(parsed(""), Ok(Command::Help));
         assert_eq!(parsed("lint --help"), Ok(Command::Help));
     }
@@ -117,6 +133,7 @@ mod tests {
             ("build --force", "--force"),
             ("test ruts", "ruts"),
             ("test rust browser", "browser"),
+            ("test --begin-within soon", "soon"),
         ] {
             let error = parsed(line).expect_err(line);
             assert!(error.contains(named), "{line}: {error}");

@@ -58,7 +58,7 @@ fn run(command: Command) -> Result<()> {
         Command::Page { force } => page::build(force),
         Command::Dev => page::build_for_development(),
         Command::Lint => suite::lint(),
-        Command::Test { part } => suite::run(part),
+        Command::Test { part, begin_within } => suite::run(part, begin_within),
     }
 }
 
