@@ -65,7 +65,7 @@ fn files_that_are_not_images_are_refused_with_their_cause() {
     let lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 5\n";
     for (bytes, expected) in [
         (&lfs[..], "Git LFS"),
-        (b"GIF89a", "neither a PNG nor a JPEG"),
+        (b"GIF89a", "neither a PNG nor a supported JPEG"),
         (b"", "0 bytes"),
         (&whole[..whole.len() / 2], "never finished"),
         (&jpeg[..jpeg.len() - 40], "never finished"),
