@@ -207,7 +207,7 @@ async fn a_robot_with_the_largest_frames() {
 
 #[tokio::test]
 async fn a_robot_with_the_largest_frames_whose_images_fit_the_budget() {
-    watched_robot("a robot with frames of 13 MiB", [1100, 1140]).await;
+    watched_robot("a robot with frames of 11 MiB", [900, 935]).await;
 }
 
 #[tokio::test]

@@ -196,14 +196,14 @@ fn kind(about: &std::fs::Metadata) -> &'static str {
     "something else"
 }
 
-/// Whether `path` is a file, or a link that leads nowhere: opening that says so.
+/// Whether `path` is anything but a folder: a file, or a pipe, a device or a link that leads nowhere, which opening names.
 ///
 /// # Errors
 /// [`ReadError`] where the operating system does not tell, as for a folder that this user may not enter: a file that may
 /// not be looked at is not a missing one.
 pub fn is_there(path: &Path) -> Result<bool, ReadError> {
     match std::fs::metadata(path) {
-        Ok(about) => Ok(about.is_file()),
+        Ok(about) => Ok(!about.is_dir()),
         Err(error)
             if matches!(
                 error.kind(),
