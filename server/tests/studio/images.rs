@@ -239,9 +239,9 @@ async fn images_that_are_too_large_are_reported_and_the_joint_state_still_arrive
 async fn an_image_that_fits_but_cannot_be_decoded_within_the_budget_is_reported() {
     let studio = TestStudio::start().await;
     let (mut robot, mut viewer) = driven(&studio, "arm").await;
-    let data = vec![128; 2048 * 2048 * 3];
+    let data = vec![128; 2048 * 1780 * 3];
     robot
-        .send(seeing(1, ViewEncoding::Rgb8, (2048, 2048), data))
+        .send(seeing(1, ViewEncoding::Rgb8, (2048, 1780), data))
         .await;
     let error = wait_code(&mut viewer, "inference_failed").await;
     assert!(error.message.contains("send smaller images"), "{error:?}");
