@@ -37,6 +37,8 @@ fn bind(module: &Path, folder: &Path, name: &str) -> Result<()> {
     Bindgen::new()
         .input_path(module)
         .web(true)?
+        // A fifth of what visitors would download.
+        .remove_name_section(true)
         .typescript(false)
         .omit_default_module_path(false)
         .out_name(name)
