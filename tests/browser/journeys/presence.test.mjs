@@ -58,7 +58,7 @@ test("a page that hangs: the robot gets no chunk after 2.5 s", { timeout: 240_00
   assert.ok(drivenFor < 2_500, `chunks went on for ${Math.round(drivenFor)} ms`);
   assert.ok(await ended - hungFrom > 4_500, "it hung all the time");
   // When the page responds again it says what happened, and nothing moves until there is a new instruction.
-  await eventually("the page says why", () => part(page, "notices").innerText(), (text) => /is gone, so it holds/.test(text), 10_000);
+  await eventually("the page says why", () => part(page, "notices").innerText(), (text) => /is gone, so the robot holds/.test(text), 10_000);
   await keep(page, "27-was-hung");
   await pause(1_000);
   assert.ok(Math.min(...await robot.chunks()) > 2_000, "it moves again by itself");
