@@ -96,5 +96,8 @@ export async function succeedWithin(page, text, attempts, timeoutMillis = 25_000
 }
 
 export async function exampleInstructions(page) {
-  return page.locator('[data-testid^="example-"]').allInnerTexts();
+  // They come with the details of the robot, which the studio sends to whoever watches it.
+  const examples = page.locator('[data-testid^="example-"]');
+  await examples.first().waitFor({ timeout: 10_000 });
+  return examples.allInnerTexts();
 }
