@@ -43,6 +43,10 @@ impl Studio {
     }
 
     fn watch(self, robot_id: String) {
+        // Status and details of a robot that is in view already are not sent again.
+        if self.watches(&robot_id) {
+            return self.request_views();
+        }
         self.status.set(None);
         self.details.set(None);
         self.newest.set(None);
