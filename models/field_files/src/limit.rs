@@ -157,7 +157,7 @@ impl ReadError {
     }
 }
 
-/// Opens the file `path` and answers its size [bytes]. Only what is a file is opened: a pipe would wait for whoever writes
+/// Opens the file `path` and answers its size in bytes. Only what is a file is opened: a pipe would wait for whoever writes
 /// into it, and a device may have no end.
 ///
 /// # Errors
