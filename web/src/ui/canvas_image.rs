@@ -154,10 +154,13 @@ impl CanvasImage {
             };
             self.interval_millis.set(next);
         }
-        let reported = self.meter.get_untracked();
+        // An image that was being decoded when its camera left the page has no caption any more.
+        let Some(reported) = self.meter.try_get_untracked() else {
+            return;
+        };
         if now - reported.shown_at_millis > METER_MILLIS || reported.shown_at_millis == 0.0 {
             let mean = self.interval_millis.get();
-            self.meter.set(FrameMeter {
+            self.meter.try_set(FrameMeter {
                 width,
                 height,
                 frames_per_second: if mean > 0.0 { 1e3 / mean } else { 0.0 },

@@ -1,5 +1,7 @@
 //! The robot in view: chosen by the viewer, by the page's URL, or the first one connected.
 
+use std::collections::HashMap;
+
 use leptos::prelude::*;
 use protocol::viewer::Watch;
 
@@ -48,6 +50,8 @@ impl Studio {
             return self.request_views();
         }
         self.status.set(None);
+        // Its cameras leave the page until the details of the other robot are here.
+        self.canvas_images.update_value(HashMap::clear);
         self.details.set(None);
         self.newest.set(None);
         self.refusal.set(None);
