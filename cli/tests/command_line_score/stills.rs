@@ -245,7 +245,10 @@ fn a_picture_is_what_its_bytes_are_and_what_is_none_is_named_by_its_cause() {
             "Git LFS",
         ),
         (&huge, "20000x20000"),
-        (b"GIF89a, which is neither", "neither a PNG nor a supported JPEG"),
+        (
+            b"GIF89a, which is neither",
+            "neither a PNG nor a supported JPEG",
+        ),
     ] {
         let folder = folder("broken", |index| {
             (
