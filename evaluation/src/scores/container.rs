@@ -71,6 +71,7 @@ impl Bytes {
             [b'R', b'I', b'F', b'F', .., b'A', b'V', b'I', b' '] => self.riff(),
             [b'G', b'I', b'F', b'8', ..] => self.gif(),
             [b'F', b'L', b'V', 1, ..] => self.flv(),
+            [b'O', b'g', b'g', b'S', ..] => self.ogg(),
             [_, _, _, _, b'f', b't', b'y', b'p', ..]
             | [_, _, _, _, b'm', b'o', b'o', b'v', ..]
             | [_, _, _, _, b'w', b'i', b'd', b'e', ..]
@@ -113,6 +114,44 @@ impl Bytes {
     /// Whether `bytes` more can be read.
     fn has(&self, bytes: u64) -> bool {
         self.size.saturating_sub(self.at) >= bytes
+    }
+
+    /// Pages of Ogg: a header that ends with the number of lengths, the lengths, and the bytes of their sum.
+    fn ogg(&mut self) -> io::Result<Option<End>> {
+        const CUT: Option<End> = Some(End::Missing("its last page is not whole"));
+        for _ in 0..MOST_PARTS {
+            if self.at == self.size {
+                break;
+            }
+            if !self.has(27) {
+                let rest = self.size - self.at;
+                let start = if rest >= 4 {
+                    self.take::<4>()?.to_vec()
+                } else {
+                    Vec::new()
+                };
+                return Ok(if rest < 4 || start == *b"OggS" {
+                    CUT
+                } else {
+                    None
+                });
+            }
+            let [b'O', b'g', b'g', b'S', .., count] = self.take::<27>()? else {
+                break;
+            };
+            let mut length = 0;
+            for _ in 0..count {
+                if !self.has(1) {
+                    return Ok(CUT);
+                }
+                let [part] = self.take::<1>()?;
+                length += u64::from(part);
+            }
+            if self.pass(length)?.is_some() {
+                return Ok(CUT);
+            }
+        }
+        Ok(None)
     }
 
     /// Boxes of MP4 and its kin: a length, a name, and what the length says.

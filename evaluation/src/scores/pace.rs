@@ -47,6 +47,10 @@ pub(super) fn of(mut times: Vec<f64>) -> Pace {
             fps: usual(1.0 / step),
         };
     }
+    let all = times.iter().zip(times.iter().skip(1));
+    let shortest = all
+        .map(|(before, after)| after - before)
+        .fold(f64::INFINITY, f64::min);
     let mut steps: Vec<f64> = times
         .iter()
         .zip(times.iter().skip(1))
@@ -57,7 +61,7 @@ pub(super) fn of(mut times: Vec<f64>) -> Pace {
     let at = |place: usize| steps.get(place).copied().unwrap_or(step);
     Pace::Uneven {
         typical: usual(1.0 / at(steps.len() / 2)),
-        shortest: at(0),
+        shortest,
         longest: at(steps.len().saturating_sub(1)),
         secs,
     }

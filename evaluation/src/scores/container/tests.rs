@@ -28,6 +28,17 @@ fn flv() -> Vec<u8> {
     bytes
 }
 
+fn ogg() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for _ in 0..3 {
+        bytes.extend(b"OggS");
+        bytes.extend([0; 22]);
+        bytes.extend([2, 255, 45]);
+        bytes.extend([7; 300]);
+    }
+    bytes
+}
+
 fn gif() -> Vec<u8> {
     let mut bytes = b"GIF89a\x02\0\x02\0\x80\0\0".to_vec();
     bytes.extend([0; 6]);
@@ -76,6 +87,7 @@ fn whole_files_of_every_kind_pass_and_cut_ones_do_not() {
         ("a.avi", avi()),
         ("a.flv", flv()),
         ("a.gif", gif()),
+        ("a.ogv", ogg()),
         ("live.mkv", live()),
         ("fragmented.mp4", fragmented()),
         ("a.ts", stream),

@@ -72,6 +72,15 @@ impl Packets {
             .or_else(|| (self.decoded.len() == self.visible()).then_some(&self.decoded))
     }
 
+    /// True if the clock begins again, as in files that were joined byte by byte: decoding times never fall.
+    pub(super) fn restarts(&self) -> bool {
+        let later = self.decoded.iter().skip(1);
+        self.decoded
+            .iter()
+            .zip(later)
+            .any(|(before, after)| after < before)
+    }
+
     /// How many have a time of any kind.
     pub(super) fn timed(&self) -> usize {
         self.shown.len().max(self.decoded.len())

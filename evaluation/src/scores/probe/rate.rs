@@ -59,6 +59,16 @@ impl Pictures {
                     .unwrap_or(fps);
                 Some(even(fps, self.doubt(packets, fps)))
             }
+            Pace::Uneven { typical, .. } if packets.restarts() => {
+                let fps = typical.min(MOST_RATE);
+                Some(even(
+                    fps,
+                    Some(format!(
+                        "its clock begins again, as in files that were joined: each frame counts once, {fps:.4} a second; if \
+                         it was another rate, say it with --fps"
+                    )),
+                ))
+            }
             Pace::Uneven {
                 typical,
                 shortest,
@@ -156,6 +166,18 @@ mod tests {
 
     fn packets(lines: &[String]) -> Packets {
         tests::of(&lines.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn frames_of_joined_files_count_once_each() {
+        let time = |index: u32| f64::from(index % 24) / 10.0;
+        let lines: Vec<String> = (0..48)
+            .map(|index| format!("{0:.6},{0:.6},0.1,__", time(index)))
+            .collect();
+        let rate = pictures(10.0, false).rate(&packets(&lines)).unwrap();
+        assert_eq!((rate.fps, rate.even), (10.0, true));
+        let note = rate.note.expect("it is said");
+        assert!(note.contains("begins again"), "{note}");
     }
 
     /// MPEG-4 with frames of both directions in AVI says of two frames in three when they are shown.
