@@ -80,7 +80,7 @@ struct PolicyFinding {
 
 #[derive(Debug, Default, Serialize)]
 struct ScorerFinding {
-    /// Whether its files are there and are what they should be.
+    /// True if its files are there and are what they should be.
     found: bool,
     name: String,
     parameters: u64,

@@ -15,7 +15,7 @@ use data_set::DataSetArguments;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{path::PathBuf, process::ExitCode};
 
-/// Why an episode without a task is not scored.
+/// Reason why an episode without a task is not scored.
 const NO_TASK: &str =
     "the data set does not say what the robot was told in it; say it with --instruction";
 

@@ -1,4 +1,4 @@
-//! Whether videos can be scored: ffmpeg and ffprobe, looked at and tried as the device is.
+//! Trial of ffmpeg and ffprobe for scoring videos, like that of the device.
 
 use evaluation::scores::{
     tools::{CODECS, FFMPEG, FFPROBE, find, missing_codecs, version},

@@ -101,7 +101,7 @@ impl DataSetArguments {
         Ok(places)
     }
 
-    /// Whether every episode that was asked for is listed: without a choice, all that the data set announces.
+    /// True if every episode that was asked for is listed: without a choice, all that the data set announces.
     pub(super) fn has_all(&self, data_set: &DataSet, listing: &Listing) -> bool {
         let announced = data_set.info().total_episodes.unwrap_or_default();
         self.episodes.is_some() || announced <= listing.episodes.len()

@@ -1,4 +1,4 @@
-//! What the rows of an episode say of it: the numbers of its frames and when they were taken. They are believed before the
+//! Facts from the rows of an episode: the numbers of its frames and when they were taken. They are believed before the
 //! metadata.
 
 use anyhow::bail;
@@ -34,7 +34,7 @@ pub(super) fn of(finder: &mut RowFinder<'_>, entry: &Entry) -> anyhow::Result<Ro
     })
 }
 
-/// What is said where there are no rows to be asked.
+/// Message where there are no rows to read.
 pub(super) fn without(finder: &RowFinder<'_>) -> Vec<String> {
     let reason = finder.no_files().into_iter();
     reason

@@ -10,7 +10,7 @@ const END: u8 = 0xd9;
 /// Start of a scan: what follows its header has no length.
 const SCAN: u8 = 0xda;
 
-/// Whether bytes are a JPEG that lacks its end. Decoders fill what is missing with grey, without a word.
+/// True if bytes are a JPEG that lacks its end. Decoders fill what is missing with grey, without a word.
 pub(super) fn is_cut(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xff, START, 0xff]) && end(bytes).is_none()
 }

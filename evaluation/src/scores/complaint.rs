@@ -58,7 +58,7 @@ fn known(path: &Path, said: &str) -> Option<String> {
     Some(cause.to_owned())
 }
 
-/// Whether a file begins as MP4 and its kin do: with a length and the name of a box. One that cannot be read is believed to.
+/// True if a file begins as MP4 and its kin do: with a length and the name of a box. One that cannot be read is believed to.
 fn begins_with_boxes(path: &Path) -> bool {
     const BOXES: [&[u8]; 7] = [
         b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot",

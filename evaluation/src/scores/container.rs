@@ -111,7 +111,7 @@ impl Bytes {
         Ok(None)
     }
 
-    /// Whether `bytes` more can be read.
+    /// True if `bytes` more can be read.
     fn has(&self, bytes: u64) -> bool {
         self.size.saturating_sub(self.at) >= bytes
     }

@@ -103,7 +103,7 @@ impl Keeper {
         }
     }
 
-    /// Whether frame `index` is kept; `last` if it is known to be the last one. Others are counted, and need not be
+    /// True if frame `index` is kept; `last` if it is known to be the last one. Others are counted, and need not be
     /// decoded.
     #[must_use]
     pub fn wants(&self, index: usize, last: bool) -> bool {

@@ -146,7 +146,7 @@ fn doubt(named: &[(Vec<Part>, PathBuf)]) -> Option<String> {
     gap(named)
 }
 
-/// Whether two names are in another order when what follows a point is a fraction: 0.5 and 0.25.
+/// True if two names are in another order when what follows a point is a fraction: 0.5 and 0.25.
 fn points(left: &[Part], right: &[Part]) -> bool {
     let place = left
         .iter()

@@ -42,7 +42,7 @@ pub struct Pictures {
     pub late_secs: f64,
     /// What is worth a sentence.
     pub notes: Vec<String>,
-    /// Whether the file is a bare stream of coded frames, which has no clock.
+    /// True if the file is a bare stream of coded frames, which has no clock.
     raw: bool,
     /// When the file begins, by the clock of its frames (s).
     file_starts_secs: f64,

@@ -37,13 +37,13 @@ pub struct RunSetting {
     pub profile: Profile,
     /// Which prefixes.
     pub prefixes: String,
-    /// Whether the question is a turn of a conversation.
+    /// True if the question is a turn of a conversation.
     pub template: Template,
     /// How the video stands in the text.
     pub text_layout: String,
     /// Side of the square that frames are squeezed to (pixels).
     pub pre_resize: Option<usize>,
-    /// Whether a description stands before the claim.
+    /// True if a description stands before the claim.
     pub described: bool,
     /// One instruction for all episodes, instead of their own.
     pub instruction: Option<String>,

@@ -150,7 +150,7 @@ impl ReadError {
         }
     }
 
-    /// Whether the file is not there.
+    /// True if the file is not there.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
@@ -196,7 +196,7 @@ fn kind(about: &std::fs::Metadata) -> &'static str {
     "something else"
 }
 
-/// Whether `path` is anything but a folder: a file, or a pipe, a device or a link that leads nowhere, which opening names.
+/// True if `path` is anything but a folder: a file, or a pipe, a device or a link that leads nowhere, which opening names.
 ///
 /// # Errors
 /// [`ReadError`] where the operating system does not tell, as for a folder that this user may not enter: a file that may

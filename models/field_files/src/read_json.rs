@@ -100,7 +100,7 @@ pub fn read_json_lines<T: DeserializeOwned>(
 /// The mark that UTF-16 begins with.
 const UTF16: &[u8] = b"\xff\xfe";
 
-/// Whether a text is UTF-16, with or without its mark.
+/// True if a text is UTF-16, with or without its mark.
 fn is_utf16(start: &[u8]) -> bool {
     start.starts_with(UTF16)
         || start.starts_with(b"\xfe\xff")

@@ -47,7 +47,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Whether the name is one of a pipe or a device, or of what a process has open.
+/// True if the name is one of a pipe or a device, or of what a process has open.
 fn is_no_file(path: &Path) -> bool {
     let is_special = path
         .metadata()

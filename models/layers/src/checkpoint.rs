@@ -47,7 +47,7 @@ pub struct Checkpoint {
     place: String,
     shards: Vec<Shard>,
     tensors: BTreeMap<String, Location>,
-    /// Whether an index assigns the tensors to the files.
+    /// True if an index assigns the tensors to the files.
     is_indexed: bool,
     note: Option<String>,
 }
@@ -231,7 +231,7 @@ impl Checkpoint {
         self.shards.iter().map(Shard::name).collect()
     }
 
-    /// Whether an index file assigns its tensors to its files.
+    /// True if an index file assigns its tensors to its files.
     pub fn is_indexed(&self) -> bool {
         self.is_indexed
     }

@@ -21,7 +21,7 @@ pub struct Gpu {
     pub name: String,
     /// The graphics interface in use, such as "vulkan" or "webgpu".
     pub interface: String,
-    /// Whether the adapter says of itself that it is software running on the CPU.
+    /// True if the adapter says of itself that it is software running on the CPU.
     pub software: bool,
 }
 

@@ -54,7 +54,7 @@ impl Embedding {
         }
     }
 
-    /// Whether it has no rows.
+    /// True if it has no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -88,7 +88,7 @@ impl KvCache {
         self.layers.first().map_or(0, |layer| layer.key.len)
     }
 
-    /// Whether no token is held.
+    /// True if no token is held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -81,7 +81,7 @@ impl Precision {
         }
     }
 
-    /// Whether `device` computes right in this precision.
+    /// True if `device` computes right in this precision.
     ///
     /// # Errors
     /// [`PrecisionError`] with those it does compute in.
@@ -128,7 +128,7 @@ impl Precision {
     }
 }
 
-/// Whether tensors of `device` live in this process's memory.
+/// True if tensors of `device` live in this process's memory.
 pub(crate) fn is_cpu(device: &Device) -> bool {
     *device == Device::flex()
 }

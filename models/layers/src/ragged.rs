@@ -64,7 +64,7 @@ impl Ragged {
         self.longest
     }
 
-    /// Whether the lengths differ, so that some places are padding.
+    /// True if the lengths differ, so that some places are padding.
     pub fn has_holes(&self) -> bool {
         self.moves.is_some()
     }

@@ -17,7 +17,7 @@ pub struct Check {
     pub max_error: f64,
     /// Largest difference that counts as right.
     pub tolerance: f64,
-    /// Whether `max_error` is within `tolerance`.
+    /// True if `max_error` is within `tolerance`.
     pub passed: bool,
 }
 
@@ -29,7 +29,7 @@ pub struct SelfTestReport {
 }
 
 impl SelfTestReport {
-    /// Whether the device may be used.
+    /// True if the device may be used.
     pub fn passed(&self) -> bool {
         !self.checks.is_empty() && self.checks.iter().all(|check| check.passed)
     }

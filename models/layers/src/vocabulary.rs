@@ -48,7 +48,7 @@ impl Vocabulary {
         self.len
     }
 
-    /// Whether there are no tokens.
+    /// True if there are no tokens.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -116,7 +116,7 @@ impl<'a> Weights<'a> {
         self.shared.kept.get()
     }
 
-    /// Whether the checkpoint has the tensor `name`.
+    /// True if the checkpoint has the tensor `name`.
     pub fn has(&self, name: &str) -> bool {
         self.shared.checkpoint.shape(&self.full(name)).is_some()
     }

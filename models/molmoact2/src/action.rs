@@ -36,7 +36,7 @@ pub struct ActOptions {
     pub decoding: Decoding,
     /// Depth reasoning before the action.
     pub depth: Depth,
-    /// Whether to return [`Action::velocities`], [`Action::logits`], [`Action::prompt_logits`] and the logits and
+    /// True to return [`Action::velocities`], [`Action::logits`], [`Action::prompt_logits`] and the logits and
     /// gates of [`Action::depth`].
     pub dumps: bool,
 }

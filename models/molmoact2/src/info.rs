@@ -101,6 +101,6 @@ pub struct ActionStats {
     pub high: Vec<f32>,
     /// The mean action, if the checkpoint gives it.
     pub mean: Vec<f32>,
-    /// Whether the dimension is scaled at all; if not, it passes through clipped to -1..=1.
+    /// True if the dimension is scaled at all; if not, it passes through clipped to -1..=1.
     pub mask: Vec<bool>,
 }

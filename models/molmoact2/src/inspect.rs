@@ -31,13 +31,13 @@ pub struct Inspection {
     pub summary: String,
     /// Modes it can answer in; empty for a plain VLM.
     pub modes: Vec<Mode>,
-    /// Whether it has a fitting action tokenizer, which discrete mode needs.
+    /// True if it has a fitting action tokenizer, which discrete mode needs.
     pub action_tokenizer: bool,
     /// Reason why a policy has no discrete mode.
     pub no_discrete: Option<String>,
     /// Reason why it cannot answer questions, if its files are at fault; actions are not affected.
     pub no_answers: Option<String>,
-    /// Whether it predicts a depth map before it acts.
+    /// True if it predicts a depth map before it acts.
     pub depth_reasoning: bool,
     /// Euler steps of the flow.
     pub flow_steps: usize,
@@ -104,7 +104,7 @@ pub struct TagInspection {
     pub norm_mode: NormMode,
     /// Dimensions of the action that are not scaled.
     pub unscaled: Vec<usize>,
-    /// Whether its joint signs or zero offsets differ from the robot's.
+    /// True if its joint signs or zero offsets differ from the robot's.
     pub calibrated: bool,
 }
 
@@ -122,7 +122,7 @@ pub struct Memory {
 }
 
 impl Inspection {
-    /// Whether it can be loaded, judged by the headers.
+    /// True if it can be loaded, judged by the headers.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty()

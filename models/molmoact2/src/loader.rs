@@ -115,7 +115,7 @@ impl<'a> WeightsByUse<'a> {
     }
 }
 
-/// Whether a tensor may be in a file without being in the network: rotary frequencies, which are computed, and
+/// True if a tensor may be in a file without being in the network: rotary frequencies, which are computed, and
 /// vision blocks after the last one whose output is used.
 pub(crate) fn may_be_left(name: &str, vit_blocks: usize) -> bool {
     if name.ends_with("rotary_emb.inv_freq") {

@@ -158,7 +158,7 @@ impl Policy {
         answers
     }
 
-    /// Whether the policy can answer questions in text.
+    /// True if the policy can answer questions in text.
     pub fn can_answer(&self) -> bool {
         self.chat.can_answer()
     }

@@ -63,7 +63,7 @@ impl ProcessorConfig {
 /// Description of the range of [`usable_scale`].
 pub(crate) const SCALES: &str = "a positive number between 1e-30 and 3e38";
 
-/// Whether coefficients can be scaled with it. The encoder works in float32, so it must survive
+/// True if coefficients can be scaled with it. The encoder works in float32, so it must survive
 /// there. And no stream may decode to infinities: its coefficients are below 2^22 (twice the range
 /// of Unicode), so that over at most 1024 steps no action exceeds 2^22 * sqrt(2 * 1024) / scale.
 pub(crate) fn usable_scale(scale: f64) -> bool {
@@ -144,9 +144,9 @@ pub(crate) struct Contents {
     pub(crate) vocab: HashMap<String, u32>,
     /// In the order of the file.
     pub(crate) merges: Vec<(String, String)>,
-    /// Whether a word that is a token is taken as one, whatever the merges say.
+    /// True if a word that is a token is taken as one, whatever the merges say.
     pub(crate) ignore_merges: bool,
-    /// Whether text is split into words first.
+    /// True if text is split into words first.
     pub(crate) use_regex: bool,
     /// Text that is taken out as a token before anything else.
     pub(crate) added: Vec<(String, u32)>,

@@ -9,7 +9,7 @@ use crate::{DecodeError, FastTokenizer, Shape};
 pub struct ReferenceDecode {
     /// The chunk, `[horizon, dims]` row-major, normalised.
     pub chunk: Vec<f32>,
-    /// Whether the chunk is the reference's silent stand-in, all zeros.
+    /// True if the chunk is the reference's silent stand-in, all zeros.
     pub zeros: bool,
     /// The error of [`FastTokenizer::decode`] for the same stream.
     pub fault: Option<DecodeError>,

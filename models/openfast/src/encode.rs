@@ -14,7 +14,7 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// Whether the ids decode: no coefficient was dropped (it may have been replaced).
+    /// True if the ids decode: no coefficient was dropped (it may have been replaced).
     #[must_use]
     pub fn decodes(&self) -> bool {
         self.lost.iter().all(|lost| lost.kept.is_some())
@@ -229,7 +229,7 @@ pub(crate) fn largest_magnitude(values: &[f32]) -> f32 {
     f32::from_bits(largest as u32)
 }
 
-/// Whether all characters are in the range: without a way out at the first that is not, which goes several
+/// True if all characters are in the range: without a way out at the first that is not, which goes several
 /// at a time.
 fn all_within(text: &[u32], range: &Range<u32>) -> bool {
     let (low, high) = (range.start, range.end.wrapping_sub(1));

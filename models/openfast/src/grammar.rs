@@ -41,7 +41,7 @@ pub struct Grammar {
     reach: Arc<[u8]>,
     remaining: usize,
     state: Pending,
-    /// Whether each class may come next; kept so that masking allocates nothing.
+    /// True if each class may come next; kept so that masking allocates nothing.
     open: Vec<bool>,
 }
 
@@ -68,7 +68,7 @@ impl Grammar {
         }
     }
 
-    /// Whether this id keeps the stream decodable.
+    /// True if this id keeps the stream decodable.
     #[must_use]
     pub fn allowed(&self, id: u32) -> bool {
         self.step(id).is_some()
@@ -130,7 +130,7 @@ impl Grammar {
         Ok(())
     }
 
-    /// Whether the stream stands for a whole chunk. Then, and only then, it may end; no further
+    /// True if the stream stands for a whole chunk. Then, and only then, it may end; no further
     /// id is allowed.
     #[must_use]
     pub fn is_complete(&self) -> bool {

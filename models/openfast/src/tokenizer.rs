@@ -126,7 +126,7 @@ impl FastTokenizer {
         self.inner.vocabulary.class(id).map(|class| class.begun)
     }
 
-    /// Whether encoding can write this quantised coefficient. Otherwise it drops it, as a whole or in
+    /// True if encoding can write this quantised coefficient. Otherwise it drops it, as a whole or in
     /// part, and for the 2048 surrogates, which are no characters, it gives an error.
     #[must_use]
     pub fn can_express(&self, coefficient: i32) -> bool {

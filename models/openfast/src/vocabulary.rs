@@ -76,11 +76,11 @@ pub(crate) struct Vocabulary {
     classes: Vec<Class>,
     /// The class of every id, side by side for masking.
     class_of: Vec<Option<u16>>,
-    /// Whether each byte has a symbol; the encoder drops bytes without one.
+    /// True if each byte has a symbol; the encoder drops bytes without one.
     bytes: [bool; 256],
     /// Lowest and highest expressible character of the basic plane.
     expressible: Option<(u32, u32)>,
-    /// Whether each of the first characters is expressible; these are the usual ones.
+    /// True if each of the first characters is expressible; these are the usual ones.
     plain: Box<[bool]>,
     /// The longest range of these that the encoder can write.
     plain_range: Range<u32>,
@@ -218,7 +218,7 @@ impl Vocabulary {
         self.expressible
     }
 
-    /// Whether this is one of the usual characters and the encoder can write it.
+    /// True if this is one of the usual characters and the encoder can write it.
     #[inline]
     pub(crate) fn is_plain(&self, character: u32) -> bool {
         self.plain
@@ -232,7 +232,7 @@ impl Vocabulary {
         &self.plain_range
     }
 
-    /// Whether the encoder can write this character.
+    /// True if the encoder can write this character.
     pub(crate) fn can_express(&self, character: u32) -> bool {
         char::from_u32(character).is_some_and(|c| {
             let mut buffer = [0; 4];

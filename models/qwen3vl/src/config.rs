@@ -97,7 +97,7 @@ pub struct Config {
     pub video_token_id: u32,
     pub vision_start_token_id: u32,
     pub vision_end_token_id: u32,
-    /// Whether the output head is the embedding table.
+    /// True if the output head is the embedding table.
     pub tie_word_embeddings: bool,
 }
 

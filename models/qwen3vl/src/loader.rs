@@ -41,7 +41,7 @@ const SHARD_BYTES: u64 = 128 << 20;
 /// their scores of attention to stay near the core.
 const ROWS_ON_CPU: usize = 256;
 
-/// Whether a tensor is a table of the vocabulary, which devices keep in shards.
+/// True if a tensor is a table of the vocabulary, which devices keep in shards.
 pub(crate) fn is_vocabulary(name: &str) -> bool {
     [EMBEDDING, HEAD].contains(&name)
 }

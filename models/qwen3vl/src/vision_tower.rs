@@ -48,7 +48,7 @@ impl VisionBlock {
 #[derive(Debug)]
 pub(crate) struct Merger {
     pub(crate) norm: LayerNorm,
-    /// Whether the norm is over the patches together; else over each.
+    /// True if the norm is over the patches together; else over each.
     pub(crate) norm_after: bool,
     pub(crate) fc1: Linear,
     pub(crate) fc2: Linear,

@@ -151,7 +151,7 @@ pub struct Answer {
     pub percentages: Vec<f64>,
     /// Value-order correlation; also the baseline's success score.
     pub voc: f64,
-    /// Whether the correlation is undefined, so that `voc` is 0 for want of a value.
+    /// True if the correlation is undefined, so that `voc` is 0 for want of a value.
     pub undefined: bool,
 }
 

@@ -21,7 +21,7 @@ pub struct GvlRecord {
     pub context_episodes_frames_per_episode: Vec<usize>,
     /// Percentages of the answer, in the order in which the frames were shown.
     pub predicted_percentages: Vec<f64>,
-    /// Whether there is one for every frame.
+    /// True if there is one for every frame.
     pub valid_length: bool,
     /// `voc`, 0 where it is undefined or the answer cannot be read.
     pub metrics: BTreeMap<String, f64>,
@@ -100,7 +100,7 @@ impl GvlRecord {
         }
     }
 
-    /// Whether the answer can be used; the reference leaves the others out of its mean.
+    /// True if the answer can be used; the reference leaves the others out of its mean.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.error_count.values().all(|count| *count == 0)

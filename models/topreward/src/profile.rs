@@ -52,14 +52,14 @@ impl Profile {
         }
     }
 
-    /// Whether the frames of a prefix are the first frames of every longer one, so that one pass over the
+    /// True if the frames of a prefix are the first frames of every longer one, so that one pass over the
     /// clip serves all prefixes.
     #[must_use]
     pub fn prefix_stable(self) -> bool {
         self != Self::Legacy
     }
 
-    /// Whether every frame of a clip at `fps` frames per second is shown, whatever its length: the clip can then be
+    /// True if every frame of a clip at `fps` frames per second is shown, whatever its length: the clip can then be
     /// scored while it is being taken.
     #[must_use]
     pub fn shows_every_frame(self, fps: f64) -> bool {
@@ -70,7 +70,7 @@ impl Profile {
         }
     }
 
-    /// Whether frame `index` of a clip at `fps` frames per second can be shown before it is known how long the
+    /// True if frame `index` of a clip at `fps` frames per second can be shown before it is known how long the
     /// clip is. Besides these only a clip's last frame can be. For decoders, which need not keep the others.
     #[must_use]
     pub fn may_show(self, index: usize, fps: f64) -> bool {

@@ -7,7 +7,7 @@
 use crate::Error;
 use serde::{Deserialize, Serialize};
 
-/// Whether the question is a turn of a conversation.
+/// True if the question is a turn of a conversation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Template {

@@ -59,7 +59,7 @@ pub struct Control {
 pub struct ScoreConfig {
     /// Frame sampling.
     pub profile: Profile,
-    /// Whether the question is a turn of a conversation.
+    /// True if the question is a turn of a conversation.
     pub template: Template,
     /// The model's description of the video, where that was put before the claim.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -176,7 +176,7 @@ impl Score {
             .collect()
     }
 
-    /// Whether the frozen frame rises about as the video does: such a curve shows the number of images, not progress.
+    /// True if the frozen frame rises about as the video does: such a curve shows the number of images, not progress.
     #[must_use]
     pub fn rises_when_frozen(&self) -> bool {
         match (self.curve.voc, self.static_voc) {

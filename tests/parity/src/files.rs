@@ -123,7 +123,7 @@ impl GoldenFiles {
             .with_context(|| format!("{path} is missing"))
     }
 
-    /// Whether there is such a file.
+    /// True if there is such a file.
     pub fn has(&self, path: &str) -> bool {
         self.0.contains_key(path)
     }

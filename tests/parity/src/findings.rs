@@ -31,7 +31,7 @@ pub struct Finding {
     pub error: Option<f64>,
     /// The most that passes.
     pub limit: f64,
-    /// Whether it passed.
+    /// True if it passed.
     pub passed: bool,
 }
 

@@ -30,7 +30,7 @@ impl<'a> Golden<'a> {
         })
     }
 
-    /// Whether there is an array of this name.
+    /// True if there is an array of this name.
     pub fn has(&self, name: &str) -> bool {
         self.tensors.tensor(name).is_ok()
     }

@@ -93,7 +93,7 @@ impl Packets {
         durations.get(durations.len() / 2).copied()
     }
 
-    /// Whether it is known how long the last frame is shown.
+    /// True if it is known how long the last frame is shown.
     pub(super) fn has_an_end(&self) -> bool {
         self.last.is_some_and(|(_, has_duration)| has_duration)
     }

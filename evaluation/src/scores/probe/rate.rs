@@ -16,7 +16,7 @@ const MOST_OFF: f64 = 0.25;
 pub struct Rate {
     /// Frames per second.
     pub fps: f64,
-    /// Whether frame numbers over `fps` are their times; if not, they are to be taken by their time stamps.
+    /// True if frame numbers over `fps` are their times; if not, they are to be taken by their time stamps.
     pub even: bool,
     /// The end of a file that is not even, if it is open.
     pub open_end: Option<OpenEnd>,

@@ -142,7 +142,7 @@ fn notes(stream: &Value) -> Vec<String> {
     notes
 }
 
-/// Whether the file's format has an index of all frames, as MP4 and its kin have; others only guess how many there are.
+/// True if the file's format has an index of all frames, as MP4 and its kin have; others only guess how many there are.
 fn is_indexed(answer: &Value) -> bool {
     format_names(answer).any(|name| name == "mp4")
 }

@@ -200,7 +200,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Whether this is a number of JSON that a float cannot hold, such as `1e999`, which Python reads as infinite.
+/// True if this is a number of JSON that a float cannot hold, such as `1e999`, which Python reads as infinite.
 fn beyond_range(number: &[u8]) -> bool {
     let may_be = number.len() > LONG || number.iter().any(|byte| matches!(byte, b'e' | b'E'));
     may_be

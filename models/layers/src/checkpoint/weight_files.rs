@@ -25,7 +25,7 @@ pub(super) trait WeightSource {
     fn name(&self) -> String;
     /// The bytes of a small file, or `None` if it is not there.
     fn small(&self, name: &str) -> Result<Option<Vec<u8>>, CheckpointError>;
-    /// Whether there is a file of this name.
+    /// True if there is a file of this name.
     fn has(&self, name: &str) -> Result<bool, CheckpointError>;
     /// A file of weights.
     fn shard(&self, name: String) -> Shard;

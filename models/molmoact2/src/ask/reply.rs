@@ -14,7 +14,7 @@ pub struct AskOptions {
     pub top_p: f32,
     /// Seed of the sampling.
     pub seed: u64,
-    /// Whether to return [`Reply::logits`].
+    /// True to return [`Reply::logits`].
     pub dumps: bool,
 }
 

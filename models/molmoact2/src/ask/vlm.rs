@@ -42,14 +42,14 @@ pub struct VlmInfo {
     pub dtype: String,
     /// Precision of the large matrices.
     pub precision: Precision,
-    /// Whether images are read in several crops.
+    /// True if images are read in several crops.
     pub tiled: bool,
     /// Limit on the tokens of a prompt and its answer together.
     pub max_positions: usize,
 }
 
 impl Vlm {
-    /// Whether a folder holds a model that only answers questions and has no actions.
+    /// True if a folder holds a model that only answers questions and has no actions.
     ///
     /// # Errors
     /// [`LoadError`] for a `config.json` that cannot be used.
@@ -129,7 +129,7 @@ impl Vlm {
         &self.images
     }
 
-    /// Whether the checkpoint can answer questions.
+    /// True if the checkpoint can answer questions.
     pub fn can_answer(&self) -> bool {
         self.chat.can_answer()
     }

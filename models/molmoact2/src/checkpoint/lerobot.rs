@@ -69,11 +69,11 @@ pub(crate) struct Lerobot {
     pub(crate) stats: NormStats,
     /// The heads that were trained.
     pub(crate) trained: ActionMode,
-    /// Whether instructions are normalized.
+    /// True if instructions are normalized.
     pub(crate) normalize_language: bool,
 }
 
-/// Whether these are the bytes of LeRobot's `config.json`.
+/// True if these are the bytes of LeRobot's `config.json`.
 pub(crate) fn is_lerobot(config: &[u8]) -> bool {
     field_files::json::parse::<Value>(config).is_ok_and(|raw| {
         raw.get("type").is_some_and(Value::is_string) && raw.get("model_type").is_none()

@@ -184,19 +184,19 @@ impl ProcessorConfig {
         }
     }
 
-    /// Whether each row of the tokens of overlapping crops ends with a column token.
+    /// True if each row of the tokens of overlapping crops ends with a column token.
     #[must_use]
     pub fn crop_column_tokens(&self) -> bool {
         self.image_use_col_tokens
     }
 
-    /// Whether the whole image before overlapping crops starts with `<low_res_im_start>`.
+    /// True if the whole image before overlapping crops starts with `<low_res_im_start>`.
     #[must_use]
     pub fn low_res_start(&self) -> bool {
         self.use_single_crop_start_token
     }
 
-    /// Whether each row of the tokens of a whole image ends with a column token.
+    /// True if each row of the tokens of a whole image ends with a column token.
     #[must_use]
     pub fn column_tokens(&self) -> bool {
         self.use_single_crop_col_tokens

@@ -74,7 +74,7 @@ pub(crate) fn check_settings(
 /// Valid keys that differ from a known key in one character.
 const SIMILAR_KEYS: [&str; 1] = ["task"];
 
-/// Whether two keys differ in one character. Quantiles are distinct keys: `q50` is not a damaged `q10`.
+/// True if two keys differ in one character. Quantiles are distinct keys: `q50` is not a damaged `q10`.
 fn differs_in_one_character(key: &str, meant: &str) -> bool {
     if SIMILAR_KEYS.contains(&key) {
         return false;

@@ -119,7 +119,7 @@ impl Chat {
         Ok(Self { format, stops })
     }
 
-    /// Whether the checkpoint can answer questions.
+    /// True if the checkpoint can answer questions.
     pub(crate) fn can_answer(&self) -> bool {
         matches!(self.format, Format::Template(_) | Format::Family)
     }
@@ -132,7 +132,7 @@ impl Chat {
         }
     }
 
-    /// Whether this token ends an answer.
+    /// True if this token ends an answer.
     pub(crate) fn ends(&self, id: u32) -> bool {
         self.stops.contains(&id)
     }

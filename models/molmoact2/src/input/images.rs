@@ -91,7 +91,7 @@ impl ImagePreprocessor {
         })
     }
 
-    /// Whether an image is read in several crops, so that its tokens depend on its size.
+    /// True if an image is read in several crops, so that its tokens depend on its size.
     #[must_use]
     pub fn is_tiled(&self) -> bool {
         self.tiling.is_some()

@@ -34,7 +34,7 @@ pub enum Style {
 pub struct PromptContent<'a> {
     /// The instruction.
     pub instruction: &'a str,
-    /// Whether the instruction is normalized first ([`normalize_language`]).
+    /// True if the instruction is normalized first ([`normalize_language`]).
     pub normalize_instruction: bool,
     /// The state, normalized but not binned.
     pub state_normalized: &'a [f32],

@@ -63,7 +63,7 @@ pub struct Connector {
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
     pub(crate) head_dim: usize,
-    /// Whether positions outside the image are excluded from mean and attention; otherwise they count as zero
+    /// True if positions outside the image are excluded from mean and attention; otherwise they count as zero
     /// features.
     pub(crate) masked: bool,
 }

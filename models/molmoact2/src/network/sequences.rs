@@ -42,7 +42,7 @@ impl Sequences {
         })
     }
 
-    /// Whether no sequence has a token.
+    /// True if no sequence has a token.
     pub fn is_empty(&self) -> bool {
         self.cache.is_empty()
     }

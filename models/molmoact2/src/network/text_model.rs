@@ -22,7 +22,7 @@ pub(crate) struct TextAttention {
     /// `[1, heads + kv_heads, head_dim]`: the norm weights of queries (times the scale of the
     /// scores) and keys.
     pub(crate) qk_weight: Tensor<3>,
-    /// Whether queries and keys are normalized per head; otherwise `qk_weight` is only the scale.
+    /// True if queries and keys are normalized per head; otherwise `qk_weight` is only the scale.
     pub(crate) qk_norm: bool,
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,

@@ -45,7 +45,7 @@ impl DepthGate {
         }
     }
 
-    /// Whether a token is a depth token.
+    /// True if a token is a depth token.
     pub(crate) fn about_depth(&self, id: u32) -> bool {
         self.singles.contains(&Some(id))
             || self.codes.is_some_and(|(first, count)| {

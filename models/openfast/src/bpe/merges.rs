@@ -87,7 +87,7 @@ struct Link {
     token: u32,
     previous: usize,
     next: usize,
-    /// Whether a merge has taken it into its left neighbour.
+    /// True if a merge has taken it into its left neighbour.
     gone: bool,
 }
 

@@ -163,7 +163,7 @@ struct Made {
     /// Pairs to merge, as indices into what there is by then.
     picks: Vec<(prop::sample::Index, prop::sample::Index)>,
     symbols: Vec<&'static str>,
-    /// Whether the merges stay in the order in which they can be made.
+    /// True if the merges stay in the order in which they can be made.
     shuffled: Option<u64>,
     ignore_merges: bool,
     use_regex: bool,

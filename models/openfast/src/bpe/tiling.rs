@@ -280,7 +280,7 @@ impl Tiling {
         None
     }
 
-    /// Whether merging the bytes of these two gives these two.
+    /// True if merging the bytes of these two gives these two.
     #[inline]
     fn can_meet(&self, left: u16, right: u16) -> bool {
         self.verdicts.get(left, right).unwrap_or_else(|| {

@@ -73,7 +73,7 @@ pub struct Case {
     pub ids: Vec<u32>,
     /// The exception, where it raised one.
     pub error: Option<String>,
-    /// Whether it decoded to its silent zeros.
+    /// True if it decoded to its silent zeros.
     #[serde(default)]
     pub fell_back: bool,
     /// Begin of the decoded chunk in `values.f32`.
@@ -156,7 +156,7 @@ pub fn float32_error(chunk: &[f32], shape: Shape, d: usize, scale: f64) -> f64 {
     magnitude * (2.0 / shape.horizon as f64).sqrt() * scale * 8.0 * f64::from(f32::EPSILON)
 }
 
-/// Whether some coefficient of the chunk lies so near a tie that float32 cannot decide it.
+/// True if some coefficient of the chunk lies so near a tie that float32 cannot decide it.
 pub fn undecidable(chunk: &[f32], shape: Shape, scale: f64) -> bool {
     (0..shape.dims).any(|d| {
         let error = float32_error(chunk, shape, d, scale);

@@ -26,7 +26,7 @@ pub struct DescribedPoint<'a> {
     pub done: usize,
     /// All points.
     pub total: usize,
-    /// Whether the point belongs to the frozen frame.
+    /// True if the point belongs to the frozen frame.
     pub frozen: bool,
 }
 

@@ -25,7 +25,7 @@ pub enum ReadStrategy {
 pub struct ScorerOptions {
     /// Frame sampling.
     pub profile: Profile,
-    /// Whether the question is a turn of a conversation.
+    /// True if the question is a turn of a conversation.
     pub template: Template,
     /// Layout of the video in the text.
     pub layout: TextLayout,
@@ -76,7 +76,7 @@ pub struct ScoredPoint<'a> {
     pub done: usize,
     /// All prefixes of the run.
     pub total: usize,
-    /// Whether the prefix is of the frozen frame.
+    /// True if the prefix is of the frozen frame.
     pub frozen: bool,
 }
 

@@ -313,7 +313,7 @@ pub(super) fn refuse_unknown_behavior(raw: &Value) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Whether a value is off, whatever its key means.
+/// True if a value is off, whatever its key means.
 fn is_off(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -342,7 +342,7 @@ fn asks_for_nothing(key: &str, value: &Value) -> bool {
     }
 }
 
-/// Whether a key is one of those that are read, refused or known to change nothing.
+/// True if a key is one of those that are read, refused or known to change nothing.
 fn is_known(section: Option<&str>, key: &str) -> bool {
     read_in(section).contains(&key)
         || IRRELEVANT.contains(&key)

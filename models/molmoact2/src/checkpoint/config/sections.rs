@@ -31,7 +31,7 @@ pub struct VitConfig {
 pub struct AdapterConfig {
     /// Blocks whose outputs are concatenated, in this order; negative ones count from the end.
     pub vit_layers: Vec<i64>,
-    /// Whether positions outside the image are excluded from the pooling.
+    /// True if positions outside the image are excluded from the pooling.
     #[serde(default)]
     pub pooling_attention_mask: bool,
     pub hidden_size: usize,
@@ -132,7 +132,7 @@ pub struct TopConfig {
     pub enable_depth_reasoning: bool,
     #[serde(default)]
     pub action_expert_depth_gate: bool,
-    /// Whether each layer has its own gate.
+    /// True if each layer has its own gate.
     #[serde(default)]
     pub action_expert_depth_gate_per_layer: bool,
     #[serde(default = "yes")]

@@ -144,9 +144,9 @@ impl Rules {
 struct Dimension {
     rules: Rules,
     map: Map,
-    /// Whether the mapping applies at all.
+    /// True if the mapping applies at all.
     masked_in: bool,
-    /// Whether the data are constant, so that the normalized value is 0.
+    /// True if the data are constant, so that the normalized value is 0.
     constant: bool,
 }
 

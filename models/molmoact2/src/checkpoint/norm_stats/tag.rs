@@ -22,7 +22,7 @@ pub struct Tag {
     pub action_horizon: Option<usize>,
     /// Rows to execute; `None` takes the whole horizon.
     pub n_action_steps: Option<usize>,
-    /// Whether the gripper was normalized like the joints, if the file states it.
+    /// True if the gripper was normalized like the joints, if the file states it.
     pub normalize_gripper: Option<bool>,
     /// The measured state.
     pub state: Normalizer,
@@ -104,7 +104,7 @@ impl Tag {
         short_names(&self.camera_keys_alternative)
     }
 
-    /// Whether an observation may have this many images. A robot without cameras in its statistics takes any
+    /// True if an observation may have this many images. A robot without cameras in its statistics takes any
     /// number.
     #[must_use]
     pub fn takes_images(&self, count: usize) -> bool {

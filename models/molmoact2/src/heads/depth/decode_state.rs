@@ -21,7 +21,7 @@ pub(crate) struct DepthDecodeState<'a> {
     /// Tokens of the end so far.
     tail: Vec<u32>,
     pub(crate) forwards: usize,
-    /// Whether to return the logits.
+    /// True to return the logits.
     pub(crate) dumps: bool,
     /// The final hidden state after everything, `[1, hidden]`, if requested.
     pub(crate) hidden: Option<Tensor<2>>,
